@@ -1,4 +1,4 @@
-"""`import kerastorch` loads little, each name is loaded when it is read, and the garbage collector is left as it was."""
+"""`import kerastorch` loads little, and names when they are read; the garbage collector is left as it was."""
 
 import gc
 import subprocess
@@ -17,7 +17,9 @@ def run(code):
 
 
 def test_the_import_alone_loads_no_room_but_core():
-    code = "import sys, kerastorch; print({name.split('.')[1] for name in sys.modules if name.startswith('kerastorch.')})"
+    code = (
+        "import sys, kerastorch; print({name.split('.')[1] for name in sys.modules if name.startswith('kerastorch.')})"
+    )
     assert set("".join(run(code)).strip("{}").replace("'", "").split(",")) == {"core", "version"}
 
 

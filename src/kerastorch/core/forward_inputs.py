@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
+from kerastorch.core.signatures import parameters_of
+
 
 class ForwardInputs(NamedTuple):
     """The parameters of a `forward`.
@@ -25,7 +27,7 @@ class ForwardInputs(NamedTuple):
     @classmethod
     def of(cls, forward: Callable[..., Any]) -> Self:
         """Read the signature of a bound method."""
-        parameters = list(inspect.signature(forward).parameters.values())
+        parameters = list(parameters_of(forward).values())
         kinds = {one.kind for one in parameters}
         positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
         return cls(

@@ -51,7 +51,7 @@ def modules(module: nn.Module) -> list[nn.Module]:
 
 def is_compiled(part: nn.Module) -> bool:
     """Return whether `torch.compile` has compiled a module: its submodules are then not called."""
-    return is_compiled_in_place(part) or hasattr(part, COMPILED_CHILD)
+    return is_compiled_in_place(part) or COMPILED_CHILD in part._modules
 
 
 def is_unbuilt(part: nn.Module) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from kerastorch.core.signatures import parameters_of
 from kerastorch.losses.argument_order import kind_of_name
 
 _WEIGHTS = ("sample_weight", "sample_weights")
@@ -88,7 +89,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
     if isinstance(getattr(call, "schema", None), torch.FunctionSchema):  # a scripted function
         return None
     try:
-        return list(inspect.signature(call).parameters.values())
+        return list(parameters_of(call).values())
     except (TypeError, ValueError):  # some functions written in C have no signature
         return None
 

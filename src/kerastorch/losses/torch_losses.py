@@ -98,7 +98,7 @@ class TorchLoss(Loss):
         self.reduction = getattr(function, "reduction", "mean")
         self._device: torch.device | None = None  # where the module was moved to
 
-    @property
+    @functools.cached_property
     def criterion(self) -> CriterionSignature | None:
         """The parameters of a criterion that may take all outputs of a model; `None` for a loss of one output.
 

@@ -64,10 +64,11 @@ def check_registered(module: nn.Module) -> None:
     Raises:
         ValueError: There are such weights; the message names the attribute and the torch container to use.
     """
-    for hidden in [*_hidden(module)]:
-        if isinstance(hidden.owner, BaseModule) and hidden.owner._called_as_keras:
-            register_plain_lists(hidden.owner)
-    for hidden in _hidden(module):
+    found = [*_hidden(module)]
+    as_keras = [one.owner for one in found if isinstance(one.owner, BaseModule) and one.owner._called_as_keras]
+    for owner in as_keras:
+        register_plain_lists(owner)
+    for hidden in _hidden(module) if as_keras else found:
         if isinstance(hidden.owner, BaseModule):
             raise ValueError(
                 f"{_place(hidden)}: torch does not see it there, so it would be neither trained nor counted, saved or "
@@ -113,7 +114,7 @@ def _hidden(module: nn.Module) -> Iterator[_Hidden]:
         (part, name, value)
         for part in parts
         for name, value in vars(part).items()
-        if isinstance(value, (list, tuple, Mapping, Set)) and value and name not in _TORCH_ATTRIBUTES
+        if name not in _TORCH_ATTRIBUTES and isinstance(value, (list, tuple, Mapping, Set)) and value
     ]
     if not suspects:
         return

@@ -41,6 +41,7 @@ class BatchTransfer:
         parts: The modules of the model.
         prefetcher: Copies pieces of arrays from the CPU to the device, or `None`.
         dtype: Dtype of floats in the model.
+        rows: The rows that the model takes.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class BatchTransfer:
         self.prefetcher = device_prefetcher(device)
         self.dtype = next((t.dtype for t in tensors(parts) if t.is_floating_point()), torch.get_default_dtype())
         self._model = model_of(parts)
-        self._rows = InputRows(self._model)
+        self.rows = InputRows(self._model)
         self._kind = self._single_kind()
         # with an embedding, floats without a fraction may be indices
         self._may_look_up = self._kind is None and any(isinstance(part, EMBEDDINGS) for part in parts)
@@ -95,8 +96,8 @@ class BatchTransfer:
         """
         if not isinstance(x, Tensor):
             x = map_structure(_input, x)
-        if not isinstance(x, Tensor) or x.ndim == self._rows.n_axes:
-            x = self._rows(x)
+        if not isinstance(x, Tensor) or x.ndim == self.rows.n_axes:
+            x = self.rows(x)
         known = self._kind is not None or not self._may_look_up
         if known and isinstance(x, Tensor) and (self._kind or x.is_floating_point()):  # the most frequent case first
             x = self._to_device(cast_input(x, self._kind or "floats", self.dtype))
@@ -116,7 +117,7 @@ class BatchTransfer:
         of one number get a feature axis, as in `inputs`.
         """
         if not any(isinstance(leaf, LazyArray) for _, leaf in leaves(data.x)):
-            data = data._replace(x=self._rows(data.x))
+            data = data._replace(x=self.rows(data.x))
         is_small = not is_large(self._bytes_of_copies(data))
         if is_small:
             data = self._cast_all(data, lambda array, cast: array if isinstance(array, LazyArray) else cast(array))

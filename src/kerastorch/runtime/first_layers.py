@@ -75,7 +75,8 @@ def unwrap_once(module: nn.Module) -> nn.Module:
         return viewed  # type: ignore[no-any-return]
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         return module.module  # type: ignore[no-any-return]
-    return getattr(module, COMPILED_CHILD, module)
+    parts: Any = module._modules  # of a scripted module it is no dict
+    return parts[COMPILED_CHILD] if COMPILED_CHILD in parts else module  # noqa: SIM401
 
 
 def is_plain_chain(chain: nn.Module) -> bool:

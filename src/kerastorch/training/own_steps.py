@@ -15,6 +15,7 @@ from torch import Tensor
 from kerastorch.core.call_mode import called_by_hand
 from kerastorch.core.module_tree import modules
 from kerastorch.core.ownership import is_own
+from kerastorch.core.signatures import parameters_of
 from kerastorch.data.batches import Batch
 from kerastorch.data.data_tuples import pack_x_y_sample_weight
 from kerastorch.training.metric_results import CompiledResult, LossResult, MetricResult, OwnResult, flattened
@@ -95,7 +96,7 @@ def _overrides_metrics(kind: type) -> bool:
 def takes_data(step: Callable[..., Any]) -> bool:
     """Return whether the first parameter of a step is called `data`: it gets the structure of the data, as in Keras."""
     try:
-        return next(iter(inspect.signature(step).parameters), None) == "data"
+        return next(iter(parameters_of(step)), None) == "data"
     except (TypeError, ValueError):
         return False
 

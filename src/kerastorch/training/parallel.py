@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from kerastorch.core import collectives
 from kerastorch.core.distributed_tensors import check_not_alone, is_distributed_tensor
 from kerastorch.core.joint_calls import gather_calls
+from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import batch_rows, map_structure
 from kerastorch.core.process_group import rank, world_size
 from kerastorch.core.rank_failures import checking, each_warning_once, shared
@@ -62,7 +63,7 @@ class SingleProcess:
             model: The model.
             verb: The method with its arguments, which are the same on all ranks.
         """
-        if any(map(is_distributed_tensor, model.parameters())):
+        if any(map(is_distributed_tensor, tensors(modules(model)))):
             check_not_alone()
         return nullcontext()
 

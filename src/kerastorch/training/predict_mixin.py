@@ -202,7 +202,7 @@ class PredictMixin(StepMixin):
         transfer = trainer.batch_transfer()
         check_keeps_order(x)
         check_keeps_all_rows(x, verb)
-        reader = self._batch_reader(trainer, "predict_step")
+        reader = self._batch_reader(trainer, "predict_step", transfer.rows)
         source = adapt(x, None, None, transfer, reader, finite=False, workers=workers)
         check_columns(trainer.state.feature_names, source.columns)
         return transfer, source

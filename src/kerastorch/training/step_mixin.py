@@ -247,12 +247,13 @@ class StepMixin(Functional):
                 check_targets_are_given(verb, x, y)
         return self._trainer
 
-    def _batch_reader(self, trainer: Trainer, step: str) -> BatchReader:
+    def _batch_reader(self, trainer: Trainer, step: str, rows: InputRows | None = None) -> BatchReader:
         """Return what reads the items of data as batches.
 
         Args:
             trainer: Has the reader of `compile(prepare_batch=)`.
             step: Name of the method that a batch is given to.
+            rows: The rows that the model takes, if the caller has found them already.
         """
         losses = trainer.compiled_loss.outputs
         is_own = overrides(self, "compute_loss")
@@ -261,7 +262,7 @@ class StepMixin(Functional):
             forward=forward_inputs(self),
             inputs_only=step == "predict_step",
             keeps_items=overrides(self, step),
-            row_axes=InputRows(self).n_axes,
+            row_axes=(rows or InputRows(self)).n_axes,
             needs_target=losses.needs_targets and not is_own,
             passes_target=not (losses.any_loss or is_own or overrides(self, step)),
         )
