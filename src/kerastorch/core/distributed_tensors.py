@@ -25,6 +25,11 @@ def is_distributed_tensor(value: Any) -> bool:
     return module is not None and isinstance(value, module.DTensor)
 
 
+def may_be_distributed() -> bool:
+    """Return whether there may be tensors of several processes: torch's module for them is imported."""
+    return _MODULE in sys.modules
+
+
 def device_mesh(tensor: Tensor) -> Hashable:
     """Return the mesh of devices that holds a tensor together; `None` for a plain tensor."""
     return tensor.device_mesh if is_distributed_tensor(tensor) else None  # type: ignore[attr-defined]

@@ -61,7 +61,11 @@ def is_unbuilt(part: nn.Module) -> bool:
     """
     if vars(part).get("built") is False:
         return True
-    return any(weight is not None and nn.parameter.is_lazy(weight) for weight in part._parameters.values())
+    weights: Iterable[Any] = part._parameters.values()
+    for weight in weights:  # faster than `any`
+        if type(weight) is not nn.Parameter and nn.parameter.is_lazy(weight):
+            return True
+    return False
 
 
 def is_built(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> bool:

@@ -97,6 +97,8 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     >>> [label for label, _ in leaves({"a": [1, 2], "b": 3}, "x")]
     ["x['a'][0]", "x['a'][1]", "x['b']"]
     """
+    if data is None:
+        return
     if isinstance(data, _LEAF) or is_object(data):
         yield name, data
     elif isinstance(data, Mapping):
@@ -108,7 +110,7 @@ def leaves(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     elif is_record(data):
         for field in dataclasses.fields(data):
             yield from leaves(getattr(data, field.name), f"{name}.{field.name}")
-    elif data is not None:
+    else:
         yield name, data
 
 

@@ -194,7 +194,9 @@ def predict(
     """
     stream = trainer.parallel.evaluation_stream(trainer.prepared(batches, transfer, 0))
     with predicting(trainer, transfer.parts), sampling.modes(trainer.model):
-        step = measure_and_adapt(sampling.step(prediction_step(trainer)), batches, row_by_row=True)
+        step = measure_and_adapt(
+            sampling.step(prediction_step(trainer, transfer.device.type)), batches, row_by_row=True
+        )
         has_hooks = callbacks.has_hook("on_predict_batch_begin", "on_predict_batch_end")
         callbacks.emit("on_predict_begin", {})
         for index, batch in enumerate(stream):
@@ -245,10 +247,15 @@ def predicting(trainer: Trainer, parts: Sequence[nn.Module]) -> Iterator[None]:
         yield
 
 
-def prediction_step(trainer: Trainer) -> Callable[[Any], Any]:
-    """Return what prediction does with the inputs of a batch, in the precision of the model; it returns tensors."""
+def prediction_step(trainer: Trainer, device_type: str) -> Callable[[Any], Any]:
+    """Return what prediction does with the inputs of a batch, in the precision of the model; it returns tensors.
+
+    Args:
+        trainer: Parts of the model.
+        device_type: Kind of the device that computes.
+    """
     step = tensor_step(predict_step_of(trainer), trainer.compiled_loss.outputs)
-    return trainer.precision.predicting(step, trainer.device_type())
+    return trainer.precision.predicting(step, device_type)
 
 
 def train_on_batch(trainer: Trainer, batches: Batches, transfer: BatchTransfer) -> dict[str, float]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from kerastorch.core import collectives
-from kerastorch.core.distributed_tensors import check_not_alone, is_distributed_tensor
+from kerastorch.core.distributed_tensors import check_not_alone, is_distributed_tensor, may_be_distributed
 from kerastorch.core.joint_calls import gather_calls
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.nested import batch_rows, map_structure
@@ -63,7 +63,7 @@ class SingleProcess:
             model: The model.
             verb: The method with its arguments, which are the same on all ranks.
         """
-        if any(map(is_distributed_tensor, tensors(modules(model)))):
+        if may_be_distributed() and any(map(is_distributed_tensor, tensors(modules(model)))):
             check_not_alone()
         return nullcontext()
 

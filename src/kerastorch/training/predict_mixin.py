@@ -175,7 +175,7 @@ class PredictMixin(StepMixin):
             # The contexts are entered for each batch: `torch.no_grad` and evaluation mode must not last while the
             # caller's code runs between two batches.
             stream = trainer.prepared(batches, transfer, 0)
-            step = drawn.step(loops.prediction_step(trainer))
+            step = drawn.step(loops.prediction_step(trainer, transfer.device.type))
             is_empty = True
             while True:
                 with model_lock(self, "predict", alone=mc_dropout is not None, parts=transfer.parts):
