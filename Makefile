@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
-.PHONY: help quickstart test test-foreign slow distributed faults fuzz bench bench-peers format docs check-site clean
+.PHONY: help quickstart test test-foreign slow distributed faults fuzz bench bench-guard bench-peers format docs check-site clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -48,6 +48,9 @@ fuzz: $(VENV)/.dev ## random models, losses, data and options beside hand-writte
 
 bench: $(VENV)/.installed ## measure it beside hand-written loops, in a few minutes
 	$(BIN)/python benchmarks/run.py --rounds 5 --tasks $(BENCH_TASKS) --contenders $(BENCH_OWN) --json bench.json
+
+bench-guard: $(VENV)/.installed ## compare the speed with the last release, and fail if it is 5% slower: ten minutes
+	$(BIN)/python benchmarks/guard.py
 
 bench-peers: $(PEERS)/.installed ## measure everything beside other libraries too, in about an hour
 	$(PEERS)/bin/python benchmarks/run.py --json bench-peers.json

@@ -13,9 +13,10 @@ HERE = Path(__file__).parent
 QUIET = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
 
 
-def environment(name):
-    """The variables of its process: no accelerator, little talk, its own."""
-    return os.environ | QUIET | CONTENDERS[name].environment
+def environment(name, tree=None):
+    """The variables of its process: no accelerator, little talk, its own; with `tree`, kerastorch of that folder."""
+    path = {} if tree is None else {"PYTHONPATH": str(tree / "src")}
+    return os.environ | QUIET | CONTENDERS[name].environment | path
 
 
 class Worker:
@@ -25,14 +26,15 @@ class Worker:
         name: of the contender.
         threads: of every library in it.
         quick: whether tasks are cut down.
+        tree: a folder with another version of kerastorch.
     """
 
-    def __init__(self, name, threads, quick=False):
+    def __init__(self, name, threads, quick=False, tree=None):
         self.name, self.quick = name, quick
         self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), name, str(threads)],
-            env=environment(name),
+            env=environment(name, tree),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,

@@ -1,5 +1,6 @@
 """The benchmarks run, and count what they say they count: each in a fresh process, cut down to four batches."""
 
+import importlib
 import json
 import pathlib
 import subprocess
@@ -8,6 +9,16 @@ import sys
 import pytest
 
 FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
+# Calls of functions that one more unit may make, 3% more than when they were last counted (Python 3.11, torch 2.13):
+# whoever needs more of them says so here.
+MOST_CALLS = {"step": 415, "evaluate": 180, "predict": 98, "one row": 1090}
+
+
+@pytest.fixture
+def guard(monkeypatch):
+    """The module `benchmarks/guard.py`."""
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module("guard")
 
 
 def ran(tmp_path, *arguments):
@@ -61,3 +72,53 @@ def test_steps_of_two_processes_are_measured_and_written_to_a_page(tmp_path):
     assert "| 2 | 256 | DataParallel |" in text
     assert text.index("| 2 | 256 | DataParallel |") < text.index("After.") < text.index("| NVLink 4 | weak |")
     assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other versions of Python call other functions")
+def test_a_step_and_a_prediction_make_no_more_calls_than_before():
+    done = subprocess.run([sys.executable, str(FOLDER / "count_calls.py")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found.keys() == MOST_CALLS.keys()
+    assert {name: count for name, count in found.items() if count > MOST_CALLS[name]} == {}
+
+
+def test_the_interval_of_a_median_contains_it_and_narrows_with_the_number_of_rounds(guard):
+    few = guard.interval([0.9, 1.0, 1.1, 1.0, 0.95])
+    many = guard.interval([0.9, 1.0, 1.1, 1.0, 0.95] * 20)
+    assert few[0] == many[0] == 1.0
+    assert 0.9 <= few[1] <= many[1] <= 1.0 <= many[2] <= few[2] <= 1.1
+
+
+@pytest.mark.parametrize(
+    ("ratios", "calls", "slower"),
+    [
+        ([1.0, 1.01, 0.99] * 5, 104, []),
+        ([1.2, 0.8, 1.04] * 5, 104, []),  # too noisy to tell
+        ([1.08, 1.07, 1.09] * 5, 104, ["evaluate", "tiny-32, compiled"]),
+        ([1.0] * 15, 106, ["calls, step"]),
+    ],
+)
+def test_the_guard_fails_if_all_of_the_interval_or_a_count_is_above_the_limit(
+    guard, monkeypatch, capsys, ratios, calls, slower
+):
+    monkeypatch.setattr(sys, "argv", ["guard.py", "--against", "HEAD", "--tasks", "evaluate", "tiny-32"])
+    monkeypatch.setattr(
+        guard, "ratios", lambda contender, task, *_: [1.0] if (contender, task) == ("kerastorch", "tiny-32") else ratios
+    )
+    monkeypatch.setattr(guard, "call_counts", lambda tree: {"step": calls if tree == guard.THIS else 100})
+    if slower:
+        with pytest.raises(SystemExit, match=r"slower than HEAD by more than 5%: " + ", ".join(slower)):
+            guard.main()
+    else:
+        guard.main()
+        assert "not slower than HEAD" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_trees_are_timed_by_turns(guard):
+    with guard.tree_of("HEAD") as other:
+        assert (other / "src" / "kerastorch" / "__init__.py").is_file()
+        found = guard.ratios("kerastorch", "predict-one", other, 3, 1, quick=True)
+    assert len(found) == 3
+    assert all(0.01 < one < 100 for one in found)

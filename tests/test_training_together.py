@@ -8,6 +8,7 @@ from torch import nn
 import kerastorch as kt
 from kerastorch import callbacks, layers, optimizers
 from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.layers import dropout_noise
 from kerastorch.training_together.errors import CannotTrainTogether
 from kerastorch.training_together.train_together import FitTask, train_together
 
@@ -115,6 +116,14 @@ def test_a_further_fit_continues_as_after_a_fit_alone():
 @pytest.mark.parametrize("extra", [layers.BatchNormalization, lambda: layers.Dropout(0.4), layers.LayerNormalization])
 def test_layers_with_buffers_and_random_numbers_give_the_same_numbers(extra):
     assert_equal_fits(compiled(lambda: dense(extra)), fit_arguments())
+
+
+def test_masks_of_many_elements_are_those_of_single_fits():
+    def make():
+        return kt.Sequential([layers.Dense(1024), layers.Dropout(0.4), layers.Dense(2)])
+
+    assert dropout_noise.LEAST <= 16 * 1024
+    assert_equal_fits(compiled(make), fit_arguments(epochs=2), n=3)
 
 
 @pytest.mark.parametrize(

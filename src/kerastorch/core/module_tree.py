@@ -62,7 +62,7 @@ def is_unbuilt(part: nn.Module) -> bool:
     if vars(part).get("built") is False:
         return True
     weights: Iterable[Any] = part._parameters.values()
-    for weight in weights:  # faster than `any`
+    for weight in weights:  # noqa: SIM110 - faster than `any`
         if type(weight) is not nn.Parameter and nn.parameter.is_lazy(weight):
             return True
     return False

@@ -187,8 +187,7 @@ class _StackedRun:
 
     def _draw(self, node: Node, function: Operation, given: Sequence[_Value], kwargs: Mapping[str, Any]) -> _Value:
         """Draw random numbers for each model with its own generator."""
-        if not any(argument.name == "generator" for argument in operation_schema(function).arguments):
-            raise UntraceableError(f"{function} takes no random generator")
+        function = _with_generator(function)
         values, rows = tuple(one.value for one in given), tuple(self._rows(one, is_written=True) for one in node.args)
         if not any(one.is_stacked for one in given) and is_in_place(function):
             values = (self._stacked(given[0]).clone(), *values[1:])
@@ -290,6 +289,20 @@ def call_each(function: Operation, rows: Sequence[Any], args: Sequence[Any], kwa
     """
     results = [function(*given, **kwargs) for given in _divided(args, rows)]
     return args[0] if is_in_place(function) else _joined(results)
+
+
+def _with_generator(function: Operation) -> Operation:
+    """Return the overload of an operation that takes a random generator.
+
+    Raises:
+        UntraceableError: There is none.
+    """
+    first = str(function).rpartition(".")[2]
+    for name in (first, "generator" if first == "default" else f"{first}_generator"):
+        found = getattr(function.overloadpacket, name, None)
+        if found is not None and any(one.name == "generator" for one in operation_schema(found).arguments):
+            return found
+    raise UntraceableError(f"{function} takes no random generator")
 
 
 def draw_each(
