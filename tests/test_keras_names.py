@@ -66,6 +66,7 @@ TABLES = {
     "UTILS": kt.utils, "PREPROCESSING": kt.preprocessing, "PREPROCESSING_IMAGE": kt.preprocessing.image,
     "PREPROCESSING_SEQUENCE": kt.preprocessing.sequence, "DISTRIBUTION": kt.distribution,
     "BACKEND": importlib.import_module("kerastorch.keras.backend"),
+    "DTYPE_POLICIES": importlib.import_module("kerastorch.keras.dtype_policies"),
 }  # fmt: skip
 
 

@@ -21,21 +21,23 @@ TOP_LEVEL = advice_by_name({
     "It is in kerastorch.keras.models; copy.deepcopy(model) copies the weights, too.": "clone_model model_from_json",
     "Use torch.nn.Parameter, or add_weight of a layer.": "Variable",
     "It is kerastorch.layers.Layer; any torch.nn.Module is a layer, too.": "Layer",
-    "Write a torch.nn.Module, or a function of tensors in forward().": "Operation Function",
+    "Write a torch.nn.Module, or a function of tensors in forward(); kerastorch.keras has the name.":
+        "Operation Function",
     "It is kerastorch.losses.Loss.": "Loss",
     "It is kerastorch.metrics.Metric; names, functions and objects of torchmetrics are metrics, too.": "Metric",
     "Optimizers are in kerastorch.optimizers and torch.optim.": "Optimizer",
     "Initializers are in kerastorch.initializers; a function of a shape is one, too.": "Initializer",
     "Regularizers are in kerastorch.regularizers; a function of a tensor is one, too.": "Regularizer",
-    "It is not needed: a layer checks its input when it is called.": "InputSpec",
+    "It is kerastorch.keras.InputSpec.": "InputSpec",
     "Input((8,)) returns a symbolic tensor; functions of torch take it.": "KerasTensor",
     "Quantized training is that of torchao, which takes any torch.nn.Module.": "Quantizer quantizers",
     "Use compile(precision='bf16') for one model, kerastorch.mixed_precision.set_global_policy for all.":
         "DTypePolicy FloatDTypePolicy dtype_policies",
-    "Use model.checkpoint_activations('blocks.*'). See the guide 'Memory'.": "remat RematScope",
+    "Use model.checkpoint_activations('blocks.*'), see the guide 'Memory'; or those of kerastorch.keras.":
+        "remat RematScope",
     "A module of torch is called with other weights by torch.func.functional_call.": "StatelessScope SymbolicScope",
     "A layer has the name of its attribute, or the argument name= of its own.": "name_scope",
-    "Use compile(device='cuda:0'), or model.to('cuda:0').": "device",
+    "Use compile(device='cuda:0'), model.to('cuda:0'), or a block: with torch.device('cuda:0').": "device",
     "Write a train_step with the outputs of both models. See the guide 'Custom training steps'.": "distillation",
     "It is kerastorch.keras.tree, for nested structures.": "tree",
     "It is kerastorch.keras.visualization; plots of kerastorch are in kerastorch.utils.": "visualization",
@@ -53,8 +55,8 @@ LAYERS = _SERIALIZE | advice_by_name({
     }.items()
 }) | advice_by_name({
     "Only modules of torch are layers.": "FlaxLayer JaxLayer TFSMLayer",
-    "It is not needed: a layer checks its input when it is called.": "InputSpec",
-    "It is not needed: any torch.nn.Module is a layer.": "TorchModuleWrapper",
+    "It is kerastorch.keras.InputSpec, for layers of your own.": "InputSpec",
+    "It is not needed: any torch.nn.Module is a layer. It is in kerastorch.keras.layers.": "TorchModuleWrapper",
     "Columns of tables are those of the guide 'Tabular data'.": "DenseFeatures",
 })  # fmt: skip
 
@@ -117,7 +119,6 @@ CONFIG = advice_by_name({
 
 _OPS = "It is a function of kerastorch.ops."
 BACKEND = advice_by_name({
-    "Layers and optimizers have an argument epsilon=.": "set_epsilon",
     "Use keras.Variable, or torch.nn.Parameter.": "variable",
     "Use kerastorch.random.": "random_normal random_uniform random_uniform_variable random_normal_variable",
     "Use weight.assign(value).": "set_value update update_add update_sub",
@@ -135,6 +136,12 @@ MIXED_PRECISION = advice_by_name({
     "It is kerastorch.optimizers.LossScaleOptimizer; compile(precision='fp16') needs none.": "LossScaleOptimizer",
     "Its name is global_policy.": "dtype_policy",
     "Its name is set_global_policy.": "set_dtype_policy set_policy",
+})  # fmt: skip
+
+DTYPE_POLICIES = advice_by_name({
+    "Quantized training is that of torchao, which takes any torch.nn.Module.":
+        "AWQDTypePolicy GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy QuantizedFloat8DTypePolicy",
+    "Use compile(precision=) for a model, and layer.to(dtype) for a layer.": "DTypePolicyMap",
 })  # fmt: skip
 
 SAVING = advice_by_name({

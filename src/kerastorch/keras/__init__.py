@@ -17,6 +17,7 @@ from kerastorch.keras import (
     aliases,
     backend,
     config,
+    dtype_policies,
     layers,
     mixed_precision,
     models,
@@ -28,9 +29,11 @@ from kerastorch.keras import (
 )
 from kerastorch.keras.convert import convert
 from kerastorch.keras.door import keras_class
-from kerastorch.keras.mixed_precision import DTypePolicy
+from kerastorch.keras.dtype_policies import DTypePolicy, FloatDTypePolicy
+from kerastorch.keras.scopes import RematScope, device, name_scope, remat
 from kerastorch.keras.variable import Variable
 from kerastorch.layers import Layer as BaseLayer
+from kerastorch.layers.input_spec import InputSpec
 from kerastorch.losses import Loss
 from kerastorch.metrics import Metric
 from kerastorch.optimizers import Optimizer
@@ -40,6 +43,8 @@ from kerastorch.symbolic.symbolic_tensor import Symbol as KerasTensor
 from kerastorch.version import __version__
 
 Layer, Model, Sequential = keras_class(BaseLayer), models.Model, models.Sequential
+Operation = Layer  # an operation is a layer, with weights or without
+Function = Model  # as a functional model without the methods of training
 
 
 def version() -> str:
@@ -50,15 +55,20 @@ def version() -> str:
 __all__ = [
     "Constraint",
     "DTypePolicy",
+    "FloatDTypePolicy",
+    "Function",
     "Initializer",
     "Input",
+    "InputSpec",
     "KerasTensor",
     "Layer",
     "Loss",
     "Metric",
     "Model",
+    "Operation",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
     "Variable",
     "__version__",
@@ -69,7 +79,9 @@ __all__ = [
     "constraints",
     "convert",
     "datasets",
+    "device",
     "distribution",
+    "dtype_policies",
     "export",
     "initializers",
     "layers",
@@ -77,11 +89,13 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "models",
+    "name_scope",
     "ops",
     "optimizers",
     "preprocessing",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "tree",
     "utils",

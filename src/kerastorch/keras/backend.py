@@ -11,14 +11,22 @@ import torch
 from kerastorch.core.absent_names import absent_name
 from kerastorch.core.auto_names import reset_auto_names
 from kerastorch.core.keras_names import BACKEND
-from kerastorch.keras.config import backend, epsilon, floatx, image_data_format, set_floatx, set_image_data_format
+from kerastorch.keras.config import (
+    backend,
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
 from kerastorch.ops.conversion import result_type as common_dtype
 from kerastorch.ops.conversion import to_dtype
 from kerastorch.symbolic.symbolic_tensor import Symbol
 
 __all__ = [
     "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype",
-    "is_keras_tensor", "result_type", "set_floatx", "set_image_data_format", "standardize_dtype",
+    "is_keras_tensor", "result_type", "set_epsilon", "set_floatx", "set_image_data_format", "standardize_dtype",
 ]  # fmt: skip
 
 _counters: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))

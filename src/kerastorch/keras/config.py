@@ -14,7 +14,8 @@ from kerastorch.keras.interactive_logging import (
 from kerastorch.keras.mixed_precision import dtype_policy, set_dtype_policy
 
 __all__ = [
-    "backend", "disable_interactive_logging", "dtype_policy", "enable_interactive_logging", "epsilon", "floatx",
+    "backend", "disable_flash_attention", "enable_flash_attention", "is_flash_attention_enabled", "is_nnx_enabled",
+    "set_epsilon", "disable_interactive_logging", "dtype_policy", "enable_interactive_logging", "epsilon", "floatx",
     "image_data_format", "is_interactive_logging_enabled", "set_backend", "set_dtype_policy", "set_floatx",
     "set_image_data_format", *(name for name in config.__all__ if "image_data_format" not in name),
 ]  # fmt: skip
@@ -55,6 +56,45 @@ def set_floatx(value: str) -> None:
     if value not in ("float16", "bfloat16", "float32", "float64"):
         raise ValueError(f"floatx must be 'float16', 'bfloat16', 'float32' or 'float64', got {value!r}.")
     torch.set_default_dtype(getattr(torch, value))
+
+
+def set_epsilon(value: float) -> None:
+    """Do nothing for the number that `epsilon` returns, which cannot be changed.
+
+    Args:
+        value: The number.
+
+    Raises:
+        ValueError: It is another one.
+    """
+    if value != epsilon():
+        raise ValueError(f"epsilon() is 1e-7, got {value}: layers, losses and optimizers have an argument epsilon=.")
+
+
+def enable_flash_attention() -> None:
+    """Let torch choose the kernel of flash attention (default); it is a setting of the whole process."""
+    import torch
+
+    torch.backends.cuda.enable_flash_sdp(True)
+
+
+def disable_flash_attention() -> None:
+    """Compute attention without the kernel of flash attention, in this process."""
+    import torch
+
+    torch.backends.cuda.enable_flash_sdp(False)
+
+
+def is_flash_attention_enabled() -> bool:
+    """Return whether torch may choose the kernel of flash attention."""
+    import torch
+
+    return bool(torch.backends.cuda.flash_sdp_enabled())
+
+
+def is_nnx_enabled() -> bool:
+    """Return `False`: NNX is a part of JAX."""
+    return False
 
 
 def set_backend(backend: str) -> None:

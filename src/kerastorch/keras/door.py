@@ -21,6 +21,7 @@ from kerastorch.core.auto_names import copy_auto_name
 from kerastorch.core.module_tree import modules
 from kerastorch.keras.image_format import image_data_format
 from kerastorch.keras.model_build import build_at_first_call, runs_once
+from kerastorch.keras.scopes import apply_remat_scope
 from kerastorch.layers.base import Layer
 from kerastorch.model import Model
 from kerastorch.module.unregistered_modules import register_plain_lists
@@ -60,6 +61,7 @@ class KerasClass(ABCMeta):  # some layers have abstract methods
             build_at_first_call(made)
         if isinstance(made, Layer):
             made.use_keras_layout()
+            apply_remat_scope(made)
             if shape is not None:
                 made.declare_input_shape(shape)
         return made

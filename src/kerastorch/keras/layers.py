@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from kerastorch import layers
 from kerastorch.keras.door import keras_class
 from kerastorch.keras.serialize import functions_of
+from kerastorch.keras.torch_module_wrapper import TorchModuleWrapper as _Wrapper
+from kerastorch.layers.input_spec import InputSpec
 from kerastorch.symbolic.input import Input
 
 _OTHER_NAMES = {
@@ -21,8 +23,12 @@ _OTHER_NAMES = {
 }
 
 serialize, deserialize = functions_of(layers).values()
+TorchModuleWrapper = keras_class(_Wrapper)
 
-__all__ = ["Input", *(name for name in layers.__all__ if name != "Input"), *_OTHER_NAMES, "deserialize", "serialize"]
+__all__ = [
+    "Input", "InputSpec", "TorchModuleWrapper", *(name for name in layers.__all__ if name != "Input"), *_OTHER_NAMES,
+    "deserialize", "serialize",
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:

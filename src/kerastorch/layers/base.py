@@ -25,13 +25,14 @@ from kerastorch.core.torch_private import non_persistent_buffers
 from kerastorch.core.train_mode import set_mode
 from kerastorch.layers.added_weights import AddedWeight, initial_values, note_added, register_rest, take_added
 from kerastorch.layers.building import build_from_call, marks_built, to_plain_shape, to_size
+from kerastorch.layers.input_spec import InputSpecMixin
 from kerastorch.layers.keras_layout import KerasLayoutMixin
 from kerastorch.module.base_module import added_losses
 from kerastorch.module.unregistered_modules import register_plain_lists
 from kerastorch.regularizers import Regularizer, collect_penalties
 
 
-class Layer(KerasLayoutMixin, Configurable):
+class Layer(KerasLayoutMixin, InputSpecMixin, Configurable):
     """Base of all layers. Subclasses define `build(input_shape)`, for the parameters, and `forward` or `call`.
 
     A layer has no parameters until its first call, which creates them on the device and in the dtype that the layer was
