@@ -453,17 +453,78 @@ def test_lists_that_build_fills_are_registered():
     assert len(layer.trainable_variables) == 4
 
 
-def test_what_is_no_list_of_layers_alone_is_an_error_in_words():
-    class Mixed(keras.Model):
+class Mixed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first = keras.layers.Dense(3)
+        self.blocks = [keras.layers.Dense(3), None, "sigmoid", (2, keras.layers.Dense(3)), self.first]
+        self.by_number = {0: keras.layers.Dense(2), "rate": 0.5}
+
+    def call(self, x):
+        for block in self.blocks:
+            if isinstance(block, tuple):
+                x = block[1](x) * block[0]
+            elif block is not None:
+                x = torch.sigmoid(x) if block == "sigmoid" else block(x)
+        return self.by_number[0](x) * self.by_number["rate"]
+
+
+def test_layers_in_lists_with_other_things_are_trained_listed_and_saved(tmp_path):
+    model = Mixed()
+    model(torch.ones(1, 3))
+    assert (model.count_params(), len(model.layers)) == (3 * 12 + 8, 4)
+    assert (type(model.blocks), model.blocks[1:3], model.by_number["rate"]) == (list, [None, "sigmoid"], 0.5)
+    assert len(model.state_dict()) == 8
+    before = [array.copy() for array in model.get_weights()]
+    model.compile("sgd", "mse")
+    model.fit(torch.rand(64, 3) + 1, torch.rand(64, 2), verbose=0)
+    changed = [(one != other).any() for one, other in zip(before, model.get_weights(), strict=True)]
+    assert all(changed)
+    model.save(tmp_path / "m.kt")
+    again = keras.models.load_model(tmp_path / "m.kt", custom_objects={"Mixed": Mixed})
+    x = torch.rand(5, 3)
+    assert torch.equal(again(x), model(x))
+    copied = copy.deepcopy(model)
+    copied.blocks[0].weight.data.zero_()
+    assert not torch.equal(copied(x), model(x))
+    assert copied.blocks[0] is copied.blocks_layers[0]
+
+
+def test_a_list_that_grows_or_is_replaced_is_read_again():
+    model = Mixed()
+    model.blocks.insert(0, keras.layers.Dense(3))
+    model(torch.ones(1, 3))
+    model.compile("sgd", "mse")
+    model.fit(torch.rand(4, 3), torch.rand(4, 2), verbose=0)
+    assert model.count_params() == 4 * 12 + 8
+
+    class Layer(keras.layers.Layer):
         def __init__(self):
             super().__init__()
-            self.blocks = [keras.layers.Dense(3), "relu"]
+            self.blocks = [keras.layers.Dense(3), None]
+
+        def build(self, input_shape):
+            self.blocks = [None, keras.layers.Dense(input_shape[-1])]
+
+        def call(self, x):
+            return self.blocks[1](x)
+
+    layer = Layer()
+    layer(torch.ones(1, 5))
+    assert [weight.shape for weight in layer.get_weights()] == [(5, 5), (5,)]
+
+
+def test_a_name_that_is_taken_is_an_error_in_words():
+    class Taken(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.blocks, self.blocks_layers = [keras.layers.Dense(3), "relu"], 1
 
         def call(self, x):
             return self.blocks[0](x)
 
-    with pytest.raises(ValueError, match=r"Mixed\.blocks is a plain list with a Dense: torch does not see it there"):
-        Mixed().state_dict()
+    with pytest.raises(ValueError, match=r"Taken\.blocks is a plain list with a Dense: torch does not see it there"):
+        Taken().state_dict()
 
 
 def test_a_list_in_the_main_door_stays_an_error():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -27,18 +27,48 @@ class _Hidden(NamedTuple):
 def register_plain_lists(module: nn.Module) -> None:
     """Replace the attributes of a layer or model that are lists, tuples or dicts of modules, as Keras registers these.
 
-    They become a `torch.nn.ModuleList`, or a `ModuleDict` if all keys are text. Lists that contain anything but
-    modules, and such lists, stay as they are.
+    They become a `torch.nn.ModuleList`, or a `ModuleDict` if all keys are text. Lists that contain other things, too,
+    stay as they are, and their modules are registered beside them: those of `blocks` in `blocks_layers`.
 
     Args:
         module: The layer or model; those within it are left as they are.
     """
+    for name, held in [*module.named_children()]:
+        if isinstance(held, _HeldLayers) and held.of not in vars(module):
+            delattr(module, name)  # the list was replaced
     for name, value in [*vars(module).items()]:
         is_left = name in _TORCH_ATTRIBUTES or isinstance(value, nn.Module)  # a module here was hidden on purpose
         registered = None if is_left else _registered(value)
         if registered is not None:
             delattr(module, name)
             setattr(module, name, registered)
+        elif not is_left and isinstance(value, (list, tuple, Mapping, Set)):
+            _hold_layers(module, name, value)
+
+
+class _HeldLayers(nn.ModuleList):
+    """The modules of a list that contains other things, too.
+
+    Args:
+        parts: The modules.
+        of: Name of the attribute that is the list.
+    """
+
+    def __init__(self, parts: Iterable[nn.Module] = (), of: str = "") -> None:
+        super().__init__(parts)
+        self.of = of
+
+
+def _hold_layers(module: nn.Module, name: str, value: Any) -> None:
+    """Register the modules in a list, dict or set that torch registers nowhere else."""
+    place = f"{name}_layers"
+    held = getattr(module, place, None)
+    if held is not None and not isinstance(held, _HeldLayers):
+        return  # the name is taken; the layers are an error at the first use
+    elsewhere = {id(part) for child in module.children() if child is not held for part in modules(child)}
+    found = {id(one): one for one in _things(value, set()) if isinstance(one, nn.Module) and id(one) not in elsewhere}
+    if list(found) != [id(one) for one in (() if held is None else held)]:
+        setattr(module, place, _HeldLayers(found.values(), name))
 
 
 def _registered(value: Any) -> nn.Module | None:
@@ -58,8 +88,8 @@ def _registered(value: Any) -> nn.Module | None:
 def check_registered(module: nn.Module) -> None:
     """Raise if a layer or model in `module` has weights in a plain list, tuple or dict that torch does not see.
 
-    A list of modules that are registered elsewhere in `module` too, as `[self.a, self.b]`, is accepted. Lists of layers
-    that are called as in Keras are registered.
+    A list of modules that are registered elsewhere in `module` too, as `[self.a, self.b]`, is accepted. The lists of
+    layers and models that are called as in Keras are registered.
 
     Raises:
         ValueError: There are such weights; the message names the attribute and the torch container to use.
