@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from kerastorch.keras import image_functions, serialize
+from kerastorch.keras.callback_list import CallbackList
 
 MODULES = (
     "activations", "callbacks", "constraints", "datasets", "distribution", "export", "initializers", "losses",
@@ -67,6 +68,8 @@ class AliasFinder(MetaPathFinder, Loader):
         if name in serialize.MODULES:
             others = {other: getattr(base, own) for other, own in _OTHER_NAMES.get(name, {}).items()}
             base = ExtendedModule(base, {**serialize.functions_of(base), **others})
+        elif name == "callbacks":
+            base = ExtendedModule(base, {"CallbackList": CallbackList})
         elif name in image_functions.MODULES:
             base = ExtendedModule(base, image_functions.functions_of(base))
         sys.modules[module.__name__] = base
