@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import kerastorch as kt
+import kerastorch.export  # not loaded by the package itself
 
 # The names that `dir` shows in the modules of Keras 3.15.1, without those that begin with an underscore.
 KERAS = {
