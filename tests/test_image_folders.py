@@ -14,6 +14,7 @@ from support.resumption import whole_and_resumed
 from torch.utils.data import DataLoader
 
 import kerastorch as kt
+from kerastorch.preprocessing import image_resizing
 from kerastorch.preprocessing.image_resizing import resize, resize_and_crop, resize_and_pad
 
 if not is_installed("PIL"):
@@ -513,3 +514,12 @@ def test_torchvision_reads_the_same_classes(folder):
     dataset = from_directory(folder, shuffle=False, verbose=False)
     assert dataset.file_paths == [path for path, _ in reference.samples]
     assert dataset.targets.tolist() == reference.targets
+
+
+@pytest.mark.parametrize("method", image_resizing.METHODS)
+def test_an_image_of_the_wanted_size_is_what_the_method_makes_of_it(method, monkeypatch):
+    image = torch.randint(0, 256, (3, 9, 7)).float()
+    found = image_resizing.resize(image, (9, 7), method)
+    monkeypatch.setattr(image_resizing, "_KEPT", ())
+    torch.testing.assert_close(found, image_resizing.resize(image, (9, 7), method), rtol=0, atol=1e-3)
+    assert found.data_ptr() != image.data_ptr()

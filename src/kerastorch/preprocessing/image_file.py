@@ -74,6 +74,7 @@ def read_pixels(file: Path, color_mode: str) -> Tensor:
     if image.mode.startswith("I"):
         eight_bits = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
         image = pillow("load_img").fromarray(eight_bits)
-    pixels = np.array(image.convert(COLOR_MODES[color_mode]))
+    wanted = COLOR_MODES[color_mode]
+    pixels = np.array(image if image.mode == wanted else image.convert(wanted))
     tensor = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[:, :, None])
     return tensor.permute(2, 0, 1).float()

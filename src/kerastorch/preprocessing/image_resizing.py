@@ -43,6 +43,7 @@ _KERNELS: dict[str, tuple[float, Callable[[Tensor], Tensor]]] = {  # radius in p
     "gaussian": (1.5, _gaussian),
     "mitchellcubic": (2, _mitchell),
 }
+_KEPT = ("bilinear", "nearest", "bicubic", "area")  # with the same size, each pixel is its own result
 METHODS = ("bilinear", "nearest", "bicubic", "area", *list(_KERNELS)[1:])
 
 
@@ -54,6 +55,8 @@ def resize(images: Tensor, size: tuple[int, int], method: str) -> Tensor:
         size: Height and width of the result, in pixels.
         method: One of `METHODS`. Pixels are squares, as with `align_corners=False`.
     """
+    if images.shape[-2:] == size and method in _KEPT:
+        return images.clone(memory_format=torch.contiguous_format)
     if method in _TORCH_MODES:
         batch = images if images.ndim == 4 else images[None]
         found = F.interpolate(batch, size, mode=_TORCH_MODES[method])
