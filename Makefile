@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
-.PHONY: help quickstart test test-foreign slow distributed faults fuzz bench bench-guard bench-peers format docs check-site clean
+.PHONY: help quickstart test test-foreign slow distributed faults fuzz bench bench-guard bench-curves bench-peers format docs check-site clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -51,6 +51,9 @@ bench: $(VENV)/.installed ## measure it beside hand-written loops, in a few minu
 
 bench-guard: $(VENV)/.installed ## compare the speed with the last release, and fail if it is 5% slower: ten minutes
 	$(BIN)/python benchmarks/guard.py
+
+bench-curves: $(VENV)/.installed ## measure how costs grow with batches, outputs, layers, metrics, epochs: five minutes
+	$(BIN)/python benchmarks/curves.py
 
 bench-peers: $(PEERS)/.installed ## measure everything beside other libraries too, in about an hour
 	$(PEERS)/bin/python benchmarks/run.py --json bench-peers.json

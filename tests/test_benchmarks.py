@@ -11,7 +11,7 @@ import pytest
 FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
 # Calls of functions that one more unit may make, 3% more than when they were last counted (Python 3.11, torch 2.13):
 # whoever needs more of them says so here.
-MOST_CALLS = {"step": 415, "evaluate": 180, "predict": 98, "one row": 1090}
+MOST_CALLS = {"step": 410, "evaluate": 174, "predict": 98, "one row": 1090}
 
 
 @pytest.fixture
@@ -122,3 +122,18 @@ def test_two_trees_are_timed_by_turns(guard):
         found = guard.ratios("kerastorch", "predict-one", other, 3, 1, quick=True)
     assert len(found) == 3
     assert all(0.01 < one < 100 for one in found)
+
+
+@pytest.mark.slow
+def test_curves_have_a_slope_for_each_line(tmp_path):
+    kept, picture = tmp_path / "curves.json", tmp_path / "curves.png"
+    command = [sys.executable, str(FOLDER / "curves.py"), "--rounds", "1", "--epochs", "20"]
+    command += ["--only", "layers", "callbacks", "memory", "--json", str(kept), "--plot", str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(kept.read_text())
+    assert found["curves"]["layers"]["lines"].keys() == {"fit", "by hand"}
+    assert all(line["slope"] > 0 for line in found["curves"]["layers"]["lines"].values())
+    assert len(found["memory"]["megabytes"]) == 10
+    assert picture.stat().st_size > 1000
+    assert "| callbacks with a batch hook | fit |" in done.stdout

@@ -113,6 +113,8 @@ def unshared(tensor: Tensor) -> Tensor:
     It is copied unless a function has just created it: it may be a parameter, a buffer, or a part of a batch whose
     memory the loader uses again.
     """
+    if not tensor.requires_grad:
+        return tensor.clone()
     is_new = tensor.grad_fn is not None and not is_view(tensor)
     return tensor.detach() if is_new else tensor.detach().clone()
 

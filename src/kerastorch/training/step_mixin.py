@@ -225,7 +225,7 @@ class StepMixin(Functional):
         Raises:
             RuntimeError: The model is not compiled.
         """
-        return self._compiled("training")
+        return self._trainer or self._compiled("training")
 
     def _compiled(self, verb: str, x: Any = None, y: Any = None) -> Trainer:
         """Return the trainer, or raise if the model is not ready for a method.
