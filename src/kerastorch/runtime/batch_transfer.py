@@ -82,8 +82,10 @@ class BatchTransfer:
             sample_weight = self._class_weight(y, sample_weight)
         if sample_weight is not None:
             sample_weight = map_structure(self._weight, sample_weight)
-        if y is not None:
-            y = self._to_device(y) if isinstance(y, Tensor) else map_structure(self._to_device, y)
+        if y is not None and not (isinstance(y, Tensor) and y.device == self.device):
+            y = map_structure(self._to_device, y)
+        if x is batch[0] and y is batch[1] and sample_weight is batch[2]:
+            return batch
         return batch.with_parts(x, y, sample_weight)
 
     def inputs(self, x: Any) -> Any:
@@ -100,7 +102,10 @@ class BatchTransfer:
             x = self.rows(x)
         known = self._kind is not None or not self._may_look_up
         if known and isinstance(x, Tensor) and (self._kind or x.is_floating_point()):  # the most frequent case first
-            x = self._to_device(cast_input(x, self._kind or "floats", self.dtype))
+            if x.dtype != self.dtype or self._kind == "indices":
+                x = cast_input(x, self._kind or "floats", self.dtype)
+            if x.device != self.device:
+                x = self._to_device(x)
         else:
             x = self._cast_inputs(map_structure(self._to_device, x))
         return x if self._arrange is None else self._arrange(x)
@@ -183,7 +188,7 @@ class BatchTransfer:
         return weight
 
     def _cast_target(self, y: Any) -> Tensor:
-        given: Tensor = _tensor(y, "y")
+        given: Tensor = y if isinstance(y, Tensor) else to_tensor(y, "y")
         return given.to(self.dtype) if given.dtype == torch.float64 else given
 
     def _cast_targets(self, y: Any) -> Any:

@@ -270,7 +270,7 @@ class OptimizerStep:
 
     def end_step(self) -> None:
         """Apply the constraints after a step."""
-        if not self._early_constraints.is_installed:
+        if self._constraints and not self._early_constraints.is_installed:
             apply_constraints(self._constraints)
         # Within `torch.autocast` the cache holds casts of the old weights. Clearing it always costs less than asking
         # whether autocast is on.

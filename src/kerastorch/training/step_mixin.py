@@ -167,7 +167,8 @@ class StepMixin(Functional):
         Raises:
             ValueError: Metrics were given as a list, but the model returns a dict of outputs.
         """
-        trainer, loss = self.trainer, self.trainer.compiled_loss
+        trainer = self.trainer
+        loss = trainer.compiled_loss
         if trainer.metrics and not (self.training and loss.metric_inputs.are_missing(y_pred)):
             weight = sample_weight if trainer.has_weighted_metrics else None
             x = trainer.context.x if x is None else x

@@ -68,6 +68,7 @@ class Trainer:
 
     Attributes:
         state: Progress of training.
+        context: What the overridable steps of the model work with in the running pass.
         optimizers: The optimizers of the model.
         output_mask: Finds which time steps of each output count.
         reader: Reads what data yield as batches; a verb adds what it needs.
@@ -112,7 +113,7 @@ class Trainer:
         self.compiled_step: CompiledStep | None = None
         self._optimizer_step: OptimizerStep | SeveralSteps | None = None
         self._backward_and_step: BackwardAndStep = _no_optimizer
-        self._context = StepContext(MetricsTracker({}), _no_optimizer)
+        self.context = StepContext(MetricsTracker({}), _no_optimizer)
         self._pass_exit_stack = ExitStack()
         self._listeners: list[Callable[[str], None]] = []
         self.weight_averaging = WeightAveraging()
@@ -150,11 +151,6 @@ class Trainer:
 
     # --- what a step works with -------------------------------------------------------------------------------
 
-    @property
-    def context(self) -> StepContext:
-        """What the overridable steps of the model work with in the running pass."""
-        return self._context
-
     @contextmanager
     def using(
         self,
@@ -169,12 +165,12 @@ class Trainer:
             backward_and_step: Used in place of the optimizer's step.
             global_weights: Scales losses if the part is one of several ranks.
         """
-        outer = self._context
-        self._context = StepContext(metrics, backward_and_step or self._backward_and_step, global_weights)
+        outer = self.context
+        self.context = StepContext(metrics, backward_and_step or self._backward_and_step, global_weights)
         try:
-            yield self._context
+            yield self.context
         finally:
-            self._context = outer
+            self.context = outer
 
     @property
     def backward_and_step(self) -> BackwardAndStep:
@@ -184,7 +180,7 @@ class Trainer:
         optimizers, `backward_and_step(loss, "generator")` steps one of them, and computes the gradients of its weights
         alone; without a name all step after one backward pass.
         """
-        return self._context.backward_and_step
+        return self.context.backward_and_step
 
     minimize = backward_and_step  # the short name
 

@@ -7,6 +7,7 @@ from types import MethodType
 from typing import Any
 
 from kerastorch.core.torch_optimizer_private import (
+    has_step_hooks,
     is_profiler_enabled,
     step_post_hooks,
     step_pre_hooks,
@@ -47,7 +48,7 @@ class UnwrappedStep:
             or type(optimizer).step is not self._wrapped
         ):
             return optimizer.step
-        return self._step_with_hooks if step_pre_hooks(optimizer) or step_post_hooks(optimizer) else self._inside
+        return self._step_with_hooks if has_step_hooks(optimizer) else self._inside
 
     def _step_with_hooks(self) -> Any:
         optimizer = self._optimizer
