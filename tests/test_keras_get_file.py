@@ -200,3 +200,10 @@ def test_wrong_arguments_and_failed_downloads_say_what_to_do(server, tmp_path):
     with pytest.raises(ConnectionError, match="could not be downloaded"):
         keras.utils.get_file(origin=(tmp_path / "nothing.txt").as_uri())
     assert inside(tmp_path) == {}
+
+
+def test_a_download_prints_no_temporary_path_and_no_advice_of_pooch(server, capsys):
+    keras.utils.get_file(origin=server.url + "/text.txt")
+    printed = capsys.readouterr()
+    assert "pooch" not in printed.out + printed.err
+    assert "text.txt: 100%" in printed.err

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import tempfile
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +64,23 @@ def download(url: str, known_hash: str | None, target: Path, size: int | None = 
                 raise
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+    # pooch would log the temporary path, and how to call it with the hash of the file
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, _warnings_alone(pooch.get_logger()):
         fetched = Path(pooch.retrieve(url, known_hash, target.name, path=folder, downloader=fetch))
         # pooch creates files that only their owner can read; several users may share a cache.
         fetched.chmod(target.parent.stat().st_mode & 0o666)
         fetched.replace(target)
+
+
+@contextmanager
+def _warnings_alone(logger: logging.Logger) -> Iterator[None]:
+    """Let a logger log nothing below warnings within the block."""
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def first_cause(error: BaseException) -> BaseException:
