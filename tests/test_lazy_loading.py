@@ -1,6 +1,7 @@
 """`import kerastorch` loads little, and names when they are read; the garbage collector is left as it was."""
 
 import gc
+import json
 import subprocess
 import sys
 
@@ -79,3 +80,35 @@ def test_the_collector_is_on_after_an_import_that_fails(tmp_path, monkeypatch):
     with pytest.raises(KeyError):
         load("broken_module")
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        "kt.load_model('model.kt')",
+        "kt.saving.load_model('model.kt')",
+        "__import__('kerastorch.saving.load').saving.load.load_model('model.kt')",
+        "kt.saving.deserialize_keras_object(__import__('json').load(open('model.json')))",
+    ],
+)
+def test_a_model_can_be_the_first_thing_that_is_read(load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = kt.Sequential([
+        kt.Input((4, 3)), kt.layers.TimeDistributed(kt.Sequential([kt.layers.Dense(2, kernel_regularizer="l2")])),
+    ])  # fmt: skip
+    model.save("model.kt")
+    (tmp_path / "model.json").write_text(json.dumps(kt.saving.serialize_keras_object(model)))
+    assert run(f"import kerastorch as kt; print(type({load}).__name__)") == ["Sequential"]
+
+
+def test_all_that_files_may_name_is_known_once_one_class_is_looked_up():
+    code = """
+import kerastorch as kt
+from kerastorch.core import serialization
+serialization.find_class("layers.Dense")
+first = set(serialization._TABLE)
+for name in [*kt.__all__, "errors", "export"]:
+    getattr(kt, name)
+print(sorted(set(serialization._TABLE) - first))
+"""
+    assert run(code) == ["[]"]

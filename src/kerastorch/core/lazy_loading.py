@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -15,6 +16,8 @@ def load(module: str) -> ModuleType:
     Args:
         module: Its full name.
     """
+    if (loaded := sys.modules.get(module)) is not None and not getattr(loaded.__spec__, "_initializing", False):
+        return loaded
     with _without_collections():
         return importlib.import_module(module)
 

@@ -15,7 +15,8 @@ from kerastorch.core.channel_tracking import axis_checks_disabled
 from kerastorch.core.errors import unknown
 from kerastorch.core.image_format import restored_formats
 from kerastorch.core.keyword_hints import KeywordHints
-from kerastorch.core.ownership import is_own
+from kerastorch.core.lazy_loading import load
+from kerastorch.core.ownership import PACKAGE, is_own
 from kerastorch.core.representation import represent
 from kerastorch.core.torch_class import declared_class
 
@@ -198,7 +199,7 @@ def decode(value: Any) -> Any:
     if set(value) == {"class_name", "config"}:
         return find_class(value["class_name"]).from_config(value["config"])
     if set(value) == {"function"}:
-        return _find("function", value["function"], {name: one for name, one in _TABLE.items() if not _is_class(one)})
+        return _find("function", value["function"], {name: one for name, one in _table().items() if not _is_class(one)})
     if set(value) == {"dtype"}:
         return _find("dtype", value["dtype"], _DTYPES)
     return {key: decode(one) for key, one in value.items()}
@@ -215,12 +216,21 @@ def find_class(name: Any) -> Any:
     Raises:
         ValueError: The table has no such class.
     """
-    return _find("class", name, {known: one for known, one in _TABLE.items() if _is_class(one)})
+    return _find("class", name, {known: one for known, one in _table().items() if _is_class(one)})
 
 
 def find_function(name: str) -> Any:
     """Return the function of this name in any part of the table, as `"relu"`; `None` if there is none."""
-    return next((one for known, one in _TABLE.items() if known.endswith(f".{name}") and not _is_class(one)), None)
+    return next((one for known, one in _table().items() if known.endswith(f".{name}") and not _is_class(one)), None)
+
+
+def _table() -> Mapping[str, Any]:
+    """Return the table with all classes and functions of this package, which are loaded when they are read.
+
+    What is loaded does not depend on the names in a file: it is the same each time.
+    """
+    load(f"{PACKAGE}.sequential")  # above all rooms whose classes a file may name
+    return _TABLE
 
 
 def _is_class(thing: Any) -> bool:
