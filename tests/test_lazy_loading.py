@@ -5,9 +5,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
 import kerastorch as kt
+from kerastorch import keras
 from kerastorch.core.lazy_loading import load
 
 
@@ -112,3 +115,14 @@ for name in [*kt.__all__, "errors", "export"]:
 print(sorted(set(serialization._TABLE) - first))
 """
     assert run(code) == ["[]"]
+
+
+def test_classes_of_the_keras_door_are_read_from_the_main_door(tmp_path):
+    space = keras.utils.FeatureSpace(features={"age": "float_normalized"})
+    space.adapt({"age": np.arange(5.0)})
+    space.save(tmp_path / "space.kt")
+    wrapped = keras.Sequential([keras.Input((4,)), keras.layers.TorchModuleWrapper(torch.nn.Linear(4, 2))])
+    wrapped.save(tmp_path / "wrapped.kt")
+    for name, kind in (("space", "FeatureSpace"), ("wrapped", "Sequential")):
+        path = str(tmp_path / f"{name}.kt")
+        assert run(f"import kerastorch as kt; print(type(kt.load_model({path!r})).__name__)") == [kind]

@@ -216,6 +216,8 @@ def find_class(name: Any) -> Any:
     Raises:
         ValueError: The table has no such class.
     """
+    if isinstance(name, str) and (name.startswith("keras.") or name == f"{PACKAGE}.FeatureSpace"):
+        _load_keras()
     return _find("class", name, {known: one for known, one in _table().items() if _is_class(one)})
 
 
@@ -225,12 +227,18 @@ def find_function(name: str) -> Any:
 
 
 def _table() -> Mapping[str, Any]:
-    """Return the table with all classes and functions of this package, which are loaded when they are read.
+    """Return the table with all classes and functions of this package, most of which are loaded when they are read.
 
     What is loaded does not depend on the names in a file: it is the same each time.
     """
-    load(f"{PACKAGE}.sequential")  # above all rooms whose classes a file may name
+    load(f"{PACKAGE}.sequential")  # above all rooms whose classes a file may name, but for `keras`
     return _TABLE
+
+
+def _load_keras() -> None:
+    """Load the classes of `kerastorch.keras` that files may name; apart from files, scripts import that room first."""
+    for module in ("feature_space", "torch_module_wrapper"):
+        load(f"{PACKAGE}.keras.{module}")
 
 
 def _is_class(thing: Any) -> bool:
