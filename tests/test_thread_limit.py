@@ -6,6 +6,8 @@ from torch import nn
 
 import kerastorch as kt
 from kerastorch import layers
+from kerastorch.core.rng_state import capture_rng_states, restore_rng_states
+from kerastorch.training_together.train_together import FitTask, train_together
 
 
 @pytest.fixture(autouse=True)
@@ -107,12 +109,46 @@ def test_one_thread_stays_one():
 
 def test_several_inputs_keep_their_threads():
     a, b = kt.Input((4,)), kt.Input((4,))
-    model = kt.Model([a, b], layers.Dense(1)(layers.concatenate([a, b])))
+    dense = layers.Dense(1)
+    model = kt.Model([a, b], dense(layers.concatenate([a, b])))
     model.compile("sgd", "mse")
     seen = []
+    dense.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    model.fit([torch.randn(8, 4), torch.randn(8, 4)], torch.randn(8, 1), verbose=0)
+    assert set(seen) == {2}
+
+
+def test_callbacks_see_the_threads_of_before():
+    model, _ = counted(nn.Linear(8, 16), nn.Linear(16, 1))
+    seen = []
     note = kt.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(torch.get_num_threads()))
-    model.fit([torch.randn(8, 4), torch.randn(8, 4)], torch.randn(8, 1), verbose=0, callbacks=note)
-    assert seen == [2]
+    model.fit(*data(), verbose=0, callbacks=note)
+    assert seen == [2, 2]
+
+
+def test_a_single_batch_is_trained_on_in_one_thread_too():
+    model, seen = counted(nn.Linear(8, 16), nn.Linear(16, 1))
+    model.train_on_batch(*data(16))
+    assert seen == [(16, 1)]
+    assert torch.get_num_threads() == 2
+
+
+def test_fits_together_have_the_numbers_of_single_fits():
+    def task(member):
+        torch.manual_seed(member)
+        model = kt.Sequential([kt.Input((8,)), layers.Dense(15, "tanh"), layers.Dense(1)])
+        model.compile("adam", "mse")
+        x, y = data(96)
+        return FitTask(model, {"x": x, "y": y, "batch_size": 32, "epochs": 3, "verbose": 0}, capture_rng_states())
+
+    alone, together = [task(one) for one in range(3)], [task(one) for one in range(3)]
+    for one in alone:
+        restore_rng_states(one.rng_states)
+        one.model.fit(**one.arguments)
+    train_together(together)
+    for one, other in zip(alone, together, strict=True):
+        for expected, found in zip(one.model.parameters(), other.model.parameters(), strict=True):
+            assert torch.equal(expected, found)
 
 
 def test_a_fit_has_the_numbers_of_a_loop_in_one_thread():

@@ -10,6 +10,7 @@ from kerastorch.training.metrics_tracker import MetricsTracker
 from kerastorch.training.own_metrics import protected
 from kerastorch.training.own_steps import own_metrics, step_of
 from kerastorch.training.step_output import StepOutput
+from kerastorch.training.thread_limit import small_steps_in_one_thread
 from kerastorch.training.trainer import Trainer
 
 Step = Callable[[Any], Mapping[str, Any] | StepOutput]
@@ -23,7 +24,7 @@ def eager_step(trainer: Trainer) -> Step:
     """
     needs_closure = trainer.optimizer_step.needs_closure
     step = _step_with_closure(trainer) if needs_closure else step_of(trainer, "train_step")
-    return trainer.precision.around(step, trainer.device_type())
+    return small_steps_in_one_thread(trainer, trainer.precision.around(step, trainer.device_type()))
 
 
 def _step_with_closure(trainer: Trainer) -> Step:

@@ -23,7 +23,6 @@ from kerastorch.training.fit_data import FitData
 from kerastorch.training.fused_activation import find_final_activation
 from kerastorch.training.nan_warning import NaNWarning
 from kerastorch.training.preflight import validates_at, warn_of_minimized_batches, with_prefix
-from kerastorch.training.thread_limit import small_steps_in_one_thread
 from kerastorch.training.train_checkpoint import (
     FitParts,
     Sections,
@@ -118,11 +117,10 @@ def fit_epochs(
                         if waits:
                             logs = yield EpochPass(trainer, batches, transfer, step, callbacks, nan_warning)
                         else:
-                            with small_steps_in_one_thread(trainer, step) as limited:
-                                logs = loops.epoch(
-                                    trainer, state.metrics, batches, transfer, limited, callbacks, "train", state,
-                                    nan_warning=nan_warning,
-                                )  # fmt: skip
+                            logs = loops.epoch(
+                                trainer, state.metrics, batches, transfer, step, callbacks, "train", state,
+                                nan_warning=nan_warning,
+                            )  # fmt: skip
                     if nan_warning is not None:
                         nan_warning.read_logs(logs, epoch)
                     logs |= {name: rate for name, rate in _learning_rates(trainer).items() if name not in logs}

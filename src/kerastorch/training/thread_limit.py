@@ -6,8 +6,7 @@ each other: a small network trains more slowly by that, and at a fraction of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 from kerastorch.core.module_tree import modules, tensors
 from kerastorch.core.ownership import is_from
 from kerastorch.core.torch_class import declared_class
-from kerastorch.data.batches import Batch
 from kerastorch.layers.core import Activation, Dense
 from kerastorch.training.trainer import Trainer
 
@@ -33,56 +31,35 @@ _LIGHT = (
 )
 
 
-@contextmanager
-def small_steps_in_one_thread(trainer: Trainer, step: Step) -> Iterator[Step]:
-    """Yield a step that computes small batches in one thread; the number of threads from before returns at the end.
+def small_steps_in_one_thread(trainer: Trainer, step: Step) -> Step:
+    """Return a step that computes small batches in one thread, and leaves the number of threads as it was.
 
     Whether a batch is small depends on the shapes of its inputs and of the weights alone, so that the same batch is
     computed in the same way in each fit. Steps of models with other layers than dense ones, and steps that may be
-    compiled, are left as they are.
+    compiled, are returned as they are.
 
     Args:
         trainer: Parts that train a model, which is built.
         step: Trains on a batch.
     """
-    before = torch.get_num_threads()
-    width = _width(modules(trainer.model)) if before > 1 and trainer.compiled_step is None else None
+    if torch.get_num_threads() == 1 or trainer.compiled_step is not None:
+        return step
+    width = _width(modules(trainer.model))
     if width is None:
-        yield step
-        return
-    small = _SmallSteps(step, before, width)
-    try:
-        yield small
-    finally:
-        small.restore()
+        return step
 
-
-class _SmallSteps:
-    """A step that sets the number of threads before it computes.
-
-    Args:
-        step: Trains on a batch.
-        threads: Their number for batches that are not small.
-        width: Largest number of features of a layer.
-    """
-
-    def __init__(self, step: Step, threads: int, width: int) -> None:
-        self._step, self._before, self._width = step, threads, width
-        self._set = threads
-
-    def __call__(self, batch: Batch) -> Any:
+    def limited(batch: Any) -> Any:
         x = batch.x
-        is_small = x.__class__ is Tensor and 0 < x.ndim <= 2 and len(x) * max(self._width, x.shape[-1]) <= MOST
-        wanted = 1 if is_small else self._before
-        if wanted != self._set:
-            torch.set_num_threads(wanted)
-            self._set = wanted
-        return self._step(batch)
+        if x.__class__ is not Tensor or not 0 < x.ndim <= 2 or len(x) * max(width, x.shape[-1]) > MOST:
+            return step(batch)
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return step(batch)
+        finally:
+            torch.set_num_threads(before)
 
-    def restore(self) -> None:
-        """Set the number from before, unless somebody else has set another one meanwhile."""
-        if self._set != self._before and torch.get_num_threads() == self._set:
-            torch.set_num_threads(self._before)
+    return limited
 
 
 def _width(parts: Sequence[nn.Module]) -> int | None:
